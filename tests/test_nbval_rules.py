@@ -1,0 +1,81 @@
+"""What counts as the same output, and that nbval with our rules notices what it must."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from tests.nbval_rules import same_text, same_verdict
+from workflow.notebook import ROOT
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "same"),
+    [
+        ("loss 1.234567", "loss 1.2345", True),
+        ("loss 0.12", "loss 0.13", True),
+        ("loss 0.12", "loss 0.14", False),
+        ("loss  9.99", "loss 10.00", True),
+        ("5 seeds", "6 seeds", False),
+        ("a 1.0", "b 1.0", False),
+        ("1.0 2.0", "1.0", False),
+        ("1.5e-05", "1.51e-05", True),
+        ("nan", "1.0", False),
+        ("x -0.1234567", "x -0.1234568", True),
+        ("x -0.5", "x 0.5", False),
+    ],
+)
+def test_same_text(left, right, same):
+    assert same_text(left, right) is same
+
+
+def verdict(**change):
+    claim = {"id": "c", "estimate": 1.0, "low": 0.9, "high": 1.1, "verdict": "reproduced"}
+    return {"paper": "p", "verdict": "reproduced", "claims": [claim | change]}
+
+
+def test_same_verdict():
+    assert same_verdict(verdict(), verdict(estimate=1.0005))
+    assert not same_verdict(verdict(), verdict(estimate=1.2))
+    assert not same_verdict(verdict(), verdict(verdict="inconclusive"))
+    assert same_verdict(verdict(timing=True), verdict(timing=True, estimate=3.0, high=4.0))
+
+
+def cell(source, text=None, count=1):
+    outputs = [new_output("stream", name="stdout", text=text)] if text else []
+    return new_code_cell(source, outputs=outputs, execution_count=count)
+
+
+CASES = {
+    "equal within tolerance": (cell("print(0.1234567)", "0.1234569\n"), "passed", 0),
+    "another number": (cell("print(0.5)", "0.7\n"), "failed", 1),
+    "another text": (cell("print('a')", "b\n"), "failed", 1),
+    "an output gone": (cell("x = 1", "b\n"), "failed", 1),
+    "progress on stderr": (cell("import sys; print('5 s', file=sys.stderr)"), "passed", 0),
+    "a dead kernel": (cell("import os; os._exit(1)"), "kernel died", 1),
+    "a time-out": (cell("import time; time.sleep(60)"), "Timeout of 5 seconds", 1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nbval_with_our_rules(tmp_path, name):
+    first, says, code = CASES[name]
+    path = tmp_path / "a.ipynb"
+    nbformat.write(new_notebook(cells=[first, cell("print(1)", "1\n", 2)]), path)
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "tests.nbval_rules", "-p", "no:cacheprovider"),
+            *("--nbval", "--nbval-current-env", "--nbval-cell-timeout", "5"),
+            *("--rootdir", tmp_path, "-c", "/dev/null", path),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
+    assert run.returncode == code, run.stdout
+    assert says in run.stdout
+    if code:
+        assert "1 failed, 1 skipped" in run.stdout and "xfail" not in run.stdout
