@@ -20,7 +20,7 @@ def _fresh():
 
 
 def test_only_what_changed_is_planned(project, tmp_path):
-    project.write("from shared import used", VERDICT)
+    project.write("if False:\n    from shared import used", VERDICT)
     plan = lambda: reproduce.plan([project.paper], {}, tmp_path, project.root)  # noqa: E731
     (job,) = plan()
     reproduce.run([job], {}, tmp_path, workers=1, root=project.root)

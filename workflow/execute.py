@@ -126,14 +126,15 @@ def _run_papermill(source: Path, target: Path, given: dict, watch: _Watch) -> No
 
     class Client(PapermillNotebookClient):
         def start_new_kernel(self, **kwargs: object) -> None:
-            quiet = ["--HistoryManager.enabled=False", "--log-level=ERROR"]
-            super().start_new_kernel(extra_arguments=quiet, **kwargs)
+            super().start_new_kernel(**kwargs)
             watch.pid = self.km.provisioner.pid
 
     class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
-            Client(nb_man, kernel_name=kernel_name, timeout=None, startup_timeout=120).execute()
+            quiet = ["--log-level=ERROR"]
+            limits = {"timeout": None, "startup_timeout": 120}
+            Client(nb_man, kernel_name=kernel_name, extra_arguments=quiet, **limits).execute()
 
     papermill_engines.register("study", Engine)
     papermill.execute_notebook(

@@ -127,10 +127,9 @@ def _problems(results: list[Result]) -> str:
         items.append(f"<li>{line}</li>")
     if not items:
         return ""
-    return (
-        f'<section class="problems" aria-labelledby="problems"><h2 id="problems">Needs a look '
-        f"({len(items)})</h2><ul tabindex="0" aria-labelledby="problems">{"".join(items)}</ul></section>"
-    )
+    return f"""<section class="problems" aria-labelledby="problems">
+<h2 id="problems">Needs a look ({len(items)})</h2>
+<ul tabindex="0" aria-labelledby="problems">{"".join(items)}</ul></section>"""
 
 
 def _options(values: Iterable[str]) -> str:

@@ -86,7 +86,7 @@ def plan(papers: list[Paper], given: dict[str, object], out: Path, root: Path = 
 def _die_with_parent() -> None:
     """Linux: a killed front process takes Snakemake along; its kernels notice by themselves."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
 
 
 def run(
