@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.special import stdtrit
+if TYPE_CHECKING:
+    import numpy as np
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "reproduced", "not reproduced", "inconclusive"
 PARTLY = "partly reproduced"
@@ -36,6 +37,9 @@ class Estimate:
 
 
 def _sample(values: object) -> np.ndarray:
+    # Late here and below: what only reads verdicts should not wait for NumPy and SciPy.
+    import numpy as np
+
     sample = np.asarray(values, dtype=float)
     if sample.ndim != 1:
         raise EvidenceError(
@@ -55,6 +59,8 @@ def student(values: Sequence[float], level: float = 0.95) -> Estimate:
 
     Raises EvidenceError for fewer than two values, another shape, NaN or infinity.
     """
+    from scipy.special import stdtrit
+
     sample = _sample(values)
     n = sample.size
     half = stdtrit(n - 1, 0.5 + level / 2) * sample.std(ddof=1) / math.sqrt(n)
@@ -64,7 +70,7 @@ def student(values: Sequence[float], level: float = 0.95) -> Estimate:
 
 def bootstrap(
     values: Sequence[float],
-    statistic: Callable[..., np.ndarray] = np.mean,
+    statistic: Callable[..., np.ndarray] | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -72,9 +78,12 @@ def bootstrap(
     """Percentile bootstrap over units such as prompts or windows.
 
     `values` has shape (n,) or (n, k): rows are resampled together, so pairs stay pairs.
-    `statistic` takes the resampled array and `axis=0` and returns one number.
+    `statistic` takes the resampled array and `axis=0` and returns one number; default the mean.
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
+    import numpy as np
+
+    statistic = statistic or np.mean
     sample = np.asarray(values, dtype=float)
     if sample.ndim not in (1, 2) or sample.shape[0] < 2:
         raise EvidenceError(f"bootstrap needs (n,) or (n, k) with n >= 2, got {sample.shape}")

@@ -6,12 +6,13 @@ import os
 import random
 import zlib
 from html import escape
-from typing import TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeVar
 
 from shared import registry
 from shared.evidence import Estimate, EvidenceError, judge, overall, student
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SCALES = ("smoke", "small", "full")
 MIME = "application/vnd.papers-in-miniature.verdict+json"
@@ -45,6 +46,7 @@ class Study:
         if not isinstance(control, bool):
             raise StudyError(f"{paper}: control is True or False; got {control!r}")
         # Late, so that what only reads claims and verdicts does not wait two seconds for torch.
+        import numpy as np
         import torch
 
         self.scale = scale
@@ -68,6 +70,8 @@ class Study:
         Two purposes give independent streams, so that drawing more data does not move the
         initial weights.
         """
+        import numpy as np
+
         return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
     def check(self, claim: str, values: object) -> None:

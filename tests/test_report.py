@@ -18,6 +18,7 @@ from workflow import report
 from workflow.results import Result
 
 NASTY = """<script>alert("x")</script> a|b & 'c' </td>"""
+WORDS = ("reproduced", "inconclusive", "not reproduced")
 VOID = {"meta", "br", "input", "path", "rect", "line", "use", "circle"}
 
 
