@@ -27,7 +27,8 @@ import torch
 x = torch.linspace(0, 6, 100)
 fig, ax = plt.subplots()
 ax.plot(x.numpy(), np.sin(x.numpy()))
-fig.savefig("figure.png")"""
+fig.savefig("figure.png")
+plt.close(fig)"""
 SHOW = """\
 from IPython.display import display
 mime = "application/vnd.papers-in-miniature.verdict+json"
@@ -84,8 +85,10 @@ def main(rounds: int = 5) -> None:
             "plain script": [python, "script.py"],
             "make reproduce's runner": runner,
             "papermill command": [python, "-m", "papermill", notebook, "p.ipynb"],
-            "nbconvert --execute": [python, "-m", "nbconvert", "--to", "notebook", "--execute"]
-            + [notebook, "--output", "n.ipynb"],
+            "nbconvert --execute": [
+                *(python, "-m", "nbconvert", "--to", "notebook", "--execute"),
+                *(notebook, "--output", "n.ipynb"),
+            ],
         }
         times: dict[str, list[float]] = {key: [] for key in commands}
         for _ in range(rounds):
@@ -96,9 +99,8 @@ def main(rounds: int = 5) -> None:
     script = times["plain script"]
     for key, own in times.items():
         ratio = statistics.median(a / b for a, b in zip(own, script, strict=True))
-        print(
-            f"  {key:<26}{statistics.median(own):>8.2f}{min(own):>8.2f}{max(own):>8.2f}{ratio:>10.2f}"
-        )
+        middle = statistics.median(own)
+        print(f"  {key:<26}{middle:>8.2f}{min(own):>8.2f}{max(own):>8.2f}{ratio:>10.2f}")
 
 
 if __name__ == "__main__":
