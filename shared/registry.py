@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -49,6 +50,8 @@ class Paper:
     claims: tuple[Claim, ...]
     deviations: tuple[str, ...]
     topic: str
+    # Claim id -> one sentence on why it was not reproduced; written after the result.
+    diagnosis: Mapping[str, str] = field(default_factory=dict)
 
     def claim(self, claim_id: str) -> Claim:
         """The claim of that id; KeyError-like RegistryError with a suggestion otherwise."""
@@ -148,7 +151,7 @@ class _Reader:
 
     def paper(self, entry: object) -> Paper:
         required = {"id", "title", "year", "kind", "claims"}
-        entry = self.keys(entry, "paper", required, {"arxiv", "deviations"})
+        entry = self.keys(entry, "paper", required, {"arxiv", "deviations", "diagnosis"})
         paper_id = self.identifier(entry, "paper")
         if entry["kind"] not in KINDS:
             raise self.fail(
@@ -166,7 +169,15 @@ class _Reader:
         if doubled := {i for i in ids if ids.count(i) > 1}:
             line = entry.lines["claims"]
             raise self.fail(line, f"{paper_id}: claim id {doubled.pop()!r} stands twice")
+        diagnosis = entry.get("diagnosis") or _Map(0)
+        if not isinstance(diagnosis, _Map):
+            raise self.fail(entry.lines["diagnosis"], f"{paper_id}: diagnosis maps claims to texts")
+        for key, why in diagnosis.items():
+            if key not in ids or not isinstance(why, str):
+                hint = _suggest(key, ids) if key not in ids else ": expected a text"
+                raise self.fail(diagnosis.lines[key], f"{paper_id}: diagnosis of {key!r}{hint}")
         return Paper(
+            diagnosis=dict(diagnosis),
             id=paper_id,
             title=entry["title"],
             year=entry["year"],

@@ -31,7 +31,9 @@ def png(seed: int = 0, size: tuple[int, int] = (900, 600), noise: bool = False) 
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "README.md").write_text(
-        "# Title\n\n<!-- scoreboard -->\nold\n<!-- /scoreboard -->\n\nAfter.\n", encoding="utf8"
+        "# Title\n\n<!-- scoreboard -->\nold\n<!-- /scoreboard -->\n\n"
+        "<!-- not-reproduced -->\n<!-- /not-reproduced -->\n\nAfter.\n",
+        encoding="utf8",
     )
     return tmp_path
 
@@ -151,7 +153,7 @@ def test_the_forest_is_a_picture_of_readable_size(count):
 def test_a_readme_without_a_place_is_a_clear_error(tmp_path, readme):
     if readme:
         (tmp_path / "README.md").write_text(readme)
-    with pytest.raises(ValueError, match=r"README\.md: the scoreboard has no place"):
+    with pytest.raises(ValueError, match=r"README\.md: the scoreboard block has no place"):
         gallery.drift(tmp_path, [result()])
 
 

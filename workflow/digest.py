@@ -27,6 +27,9 @@ from workflow.notebook import ROOT
 # The pins' names, where a package is imported under another one.
 _IMPORTED_AS = {"pyyaml": "yaml", "pillow": "PIL", "scikit-learn": "sklearn"}
 
+# What is said about a paper, rather than asked of the experiment.
+_NOT_MADE_FROM = ("deviations", "diagnosis", "topic")
+
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -119,7 +122,7 @@ def parts(paper: Paper, nb: NotebookNode | None = None, root: Path = ROOT) -> di
             f"{paper.notebook}: a code cell is no Python: {error}"
         ) from None
     modules, packages = closure(_imports(ast.parse(source)), root)
-    claims = {k: v for k, v in asdict(paper).items() if k not in ("deviations", "topic")}
+    claims = {k: v for k, v in asdict(paper).items() if k not in _NOT_MADE_FROM}
     result = {"notebook": _hash(source), "papers.yaml": _hash(json.dumps(claims, sort_keys=True))}
     result |= modules
     result |= {name: v for name, v in pins(root).items() if name in packages or name == "python"}

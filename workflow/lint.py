@@ -11,6 +11,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from shared import registry
+from shared.evidence import REPRODUCED
 from shared.registry import Paper, RegistryError
 from workflow import notebook, results
 from workflow.notebook import ROOT, NotebookError
@@ -130,8 +131,15 @@ def _claims(nb: NotebookNode, paper: Paper) -> list[str]:
         problems.append(f"claims checked {sorted(checked)} are not those registered {registered}")
     if not re.search(rf"""Study\(\s*["']{paper.id}["']""", source):
         problems.append(f'no Study("{paper.id}", scale, seeds, control)')
-    if notebook.verdict(nb) is None:
-        problems.append("no verdict among the outputs")
+    verdict = notebook.verdict(nb)
+    if verdict is None:
+        return [*problems, "no verdict among the outputs"]
+    failed = {c["id"] for c in verdict["claims"] if c["verdict"] != REPRODUCED}
+    if failed != set(paper.diagnosis):
+        problems.append(
+            f"papers.yaml: diagnosis is for the claims not reproduced, {sorted(failed)}; "
+            f"it has {sorted(paper.diagnosis)}"
+        )
     return problems
 
 
