@@ -53,6 +53,12 @@ def test_parts_are_the_notebook_its_entry_its_imports_and_their_versions(before)
         ("shared/deep.py", "return 1", "return 1  # a comment\n\n", []),
         ("shared/used.py", '"""Doc."""', '"""Another."""', []),
         ("notebooks/topic/papers.yaml", "smaller", "much smaller", []),
+        (
+            "notebooks/topic/papers.yaml",
+            "  deviations",
+            "  diagnosis:\n    it-works: chance\n  deviations",
+            [],
+        ),
         ("notebooks/topic/a-paper.ipynb", "used.X", "used.X  # comment", []),
     ],
 )

@@ -96,6 +96,12 @@ def append(text):
         ),
         (cell(4, source="study.check('other', [1, 2])"), "are not those registered"),
         (cell(4, source="x = 1"), "are not those registered"),
+        (
+            lambda nb: nb.cells[4]["outputs"][0]["data"][MIME].update(
+                claims=[{"id": "it-works", "verdict": "inconclusive"}]
+            ),
+            "diagnosis is for the claims not reproduced, ['it-works']; it has []",
+        ),
         (cell(2, source="x = 1"), 'no Study("a-paper"'),
         (cell(1, source="scale = 'small'\nseeds = 2"), "control must be there as bool"),
         (lambda nb: nb.metadata["study"].update(cpu_seconds=70), "over budget: 70"),

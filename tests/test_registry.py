@@ -61,6 +61,7 @@ def test_reads_an_entry(tmp_path):
             12,
             "true or false",
         ),
+        ("  deviations", "  diagnosis:\n    it-work: too small\n  deviations", 13, "'it-works'"),
     ],
 )
 def test_a_mistake_names_file_and_line(tmp_path, old, new, line, says):
