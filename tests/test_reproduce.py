@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,9 @@ def test_unknown_profile(project, tmp_path):
     jobs = reproduce.plan([project.paper], {}, tmp_path, project.root)
     with pytest.raises(ParameterError, match="no such PROFILE: 'lsf'; known: default"):
         reproduce.run(jobs, {}, tmp_path, workers=1, profile="lsf", root=project.root)
+    if not find_spec("snakemake_executor_plugin_slurm"):
+        with pytest.raises(ParameterError, match="needs `pip install snakemake-executor-plugin-sl"):
+            reproduce.run(jobs, {}, tmp_path, workers=1, profile="slurm", root=project.root)
 
 
 def test_bad_parameters_stop_before_anything_runs(project, tmp_path):

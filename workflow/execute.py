@@ -122,7 +122,7 @@ class _Watch(threading.Thread):
         try:
             pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         except (OSError, IndexError, ValueError):
-            return 0.0
+            return 0.0  # the process has ended, or there is no /proc here and so no limit
         return pages * resource.getpagesize() / 2**20
 
 
@@ -241,7 +241,8 @@ def execute(
             after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2
         )
         record.wall_seconds = round(time.monotonic() - start, 2)
-        record.peak_mb = round(after.ru_maxrss / 1024)
+        # Linux counts in kilobytes, macOS in bytes.
+        record.peak_mb = round(after.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
         unfinished.unlink(missing_ok=True)
         _write_record(record, target.with_suffix(".json"))
     return record

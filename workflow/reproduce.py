@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from shared.evidence import REPRODUCED
@@ -103,6 +104,11 @@ def run(
     if not profile_dir.is_dir():
         known = sorted(p.name for p in profile_dir.parent.iterdir())
         raise ParameterError(f"no such PROFILE: {profile!r}; known: {', '.join(known)}")
+    if profile != "default" and not find_spec(f"snakemake_executor_plugin_{profile}"):
+        raise ParameterError(
+            f"PROFILE={profile} needs `pip install snakemake-executor-plugin-{profile}`; "
+            f"workflow/profiles/{profile}/config.yaml says what else"
+        )
     for job in jobs:
         folder = out / job.paper.topic
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +182,9 @@ def _follow(process: subprocess.Popen, jobs: list[Job], out: Path, workers: int)
 def judge_run(result: Result, record: Record | None, given: dict[str, object]) -> Result:
     """The committed study with what its run came to; `changed` and `stale` are failures."""
     if record is None:
-        return replace(result, status=NOT_RUN, message="no record: see snakemake.log beside it")
+        message = "it left no record: see snakemake.log in the folder of the run"
+        nothing = {"verdict": None, "cpu_seconds": None, "peak_mb": None}
+        return replace(result, status=NOT_RUN, message=message, **nothing)
     result = replace(
         result,
         verdict=record.verdict,
