@@ -103,6 +103,10 @@ def append(text):
             "diagnosis is for the claims not reproduced, ['it-works']; it has []",
         ),
         (cell(2, source="x = 1"), 'no Study("a-paper"'),
+        (
+            lambda nb: nb.cells[4].metadata.update(tags=["nbval-ignore-output"]),
+            "the verdict is always compared",
+        ),
         (cell(1, source="scale = 'small'\nseeds = 2"), "control must be there as bool"),
         (lambda nb: nb.metadata["study"].update(cpu_seconds=70), "over budget: 70"),
         (

@@ -85,6 +85,9 @@ def _cells(nb: NotebookNode) -> list[str]:
             problems.append(f"{where}: an absolute path")
         if any(output.output_type == "error" for output in cell.outputs):
             problems.append(f"{where}: ends in an error")
+        uncompared = any("nbval" in t.lower() for t in cell.metadata.get("tags", []))
+        if uncompared and "study.verdict()" in cell.source:
+            problems.append(f"{where}: the verdict is always compared; take the nbval tag away")
         printed = sum("".join(o.get("text", "")).count("\n") for o in cell.outputs if "text" in o)
         if printed > MAX_PRINTED_LINES:
             problems.append(f"{where}: prints {printed} lines, more than {MAX_PRINTED_LINES}")

@@ -51,6 +51,10 @@ def main(argv: list[str] | None = None) -> int:
             why = f"{record.status}: {record.message}" if record else "did not run"
             print(f"{paper.id}: left as it was; {why}", file=sys.stderr)
             continue
+        if record.digest != digest.digest(digest.parts(paper)):
+            failed += 1
+            print(f"{paper.id}: left as it was; edited while it ran, run again", file=sys.stderr)
+            continue
         executed = notebook.read(out / paper.topic / f"{paper.id}.ipynb")
         cleaned = notebook.clean(executed, _stamp(paper, record))
         notebook.write(cleaned, ROOT / paper.notebook)
