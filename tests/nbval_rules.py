@@ -10,6 +10,7 @@ import re
 import time
 from queue import Empty
 
+import nbformat
 import pytest
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
@@ -106,7 +107,7 @@ def _machine_only(outputs: list) -> list:
     kept = []
     for output in outputs:
         if MIME in output.get("data", {}):
-            output = {**output, "data": {MIME: output["data"][MIME]}}
+            output = nbformat.from_dict({**output, "data": {MIME: output["data"][MIME]}})
         if output.get("name") != "stderr":
             kept.append(output)
     return kept

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from shared.study import MIME
 from tests.nbval_rules import same_text, same_verdict
 from workflow.notebook import ROOT
 
@@ -48,7 +49,20 @@ def cell(source, text=None, count=1):
     return new_code_cell(source, outputs=outputs, execution_count=count)
 
 
+def shown(estimate, text):
+    data = {MIME: verdict(estimate=estimate), "text/plain": text}
+    return f"from IPython.display import display\ndisplay({data!r}, raw=True)", data
+
+
+def verdict_cell(old, new):
+    source, _ = shown(new, "the text now")
+    outputs = [new_output("display_data", data=shown(old, "the text then")[1])]
+    return new_code_cell(source, outputs=outputs, execution_count=1)
+
+
 CASES = {
+    "the same verdict": (verdict_cell(1.0, 1.0003), "passed", 0),
+    "another estimate": (verdict_cell(1.0, 1.3), "failed", 1),
     "equal within tolerance": (cell("print(0.1234567)", "0.1234569\n"), "passed", 0),
     "another number": (cell("print(0.5)", "0.7\n"), "failed", 1),
     "another text": (cell("print('a')", "b\n"), "failed", 1),
