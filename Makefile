@@ -90,7 +90,7 @@ pages: $(READY) ## regenerate the galleries, thumbnails and scoreboard
 test: lint ## unit tests, lint, every notebook under nbval and at smoke scale
 	@$(PYTHON) -m pytest -q -n $(WORKERS) tests
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --nbval --nbval-current-env \
-		--nbval-cell-timeout 300 notebooks
+		--nbval-cell-timeout 900 notebooks
 
 bench: $(READY) ## measure the runner, the kernels and the planning, side by side
 	@$(PYTHON) -m benchmarks
