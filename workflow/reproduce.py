@@ -230,7 +230,7 @@ def table(rows: list[Result]) -> str:
     if failed:
         text.append("")
         text += [f"{row.paper.id}: {row.status}: {row.message}" for row in failed]
-    counts = f"{len(rows) - len(failed)} of {len(rows)} as committed"
+    counts = f"{len(rows) - len(failed)} of {len(rows)} as they should be"
     return "\n".join([*text, "", counts])
 
 
