@@ -110,6 +110,19 @@ def figure(nb: NotebookNode) -> bytes | None:
     return None
 
 
+def with_outputs(nb: NotebookNode, executed: NotebookNode) -> NotebookNode:
+    """`nb` with the outputs of its executed copy, which may hold older prose and comments.
+
+    NotebookError if the code is cut into other cells than in the executed copy.
+    """
+    fresh, done = code_cells(nb), code_cells(executed)
+    if len(fresh) != len(done):
+        raise NotebookError(f"{len(done)} code cells were executed, {len(fresh)} stand there now")
+    for cell, source in zip(fresh, done, strict=True):
+        cell.outputs, cell.execution_count = source.outputs, source.execution_count
+    return nb
+
+
 def clean(nb: NotebookNode, study: dict | None = None) -> NotebookNode:
     """A copy fit to commit: no stderr, timing metadata, widgets or injected parameters.
 

@@ -56,7 +56,14 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{paper.id}: left as it was; edited while it ran, run again", file=sys.stderr)
             continue
         executed = notebook.read(out / paper.topic / f"{paper.id}.ipynb")
-        cleaned = notebook.clean(executed, _stamp(paper, record))
+        try:
+            current = notebook.with_outputs(notebook.read(ROOT / paper.notebook), executed)
+        except NotebookError as error:
+            failed += 1
+            (out / paper.topic / f"{paper.id}.json").unlink()
+            print(f"{paper.id}: left as it was; {error}: refresh it again", file=sys.stderr)
+            continue
+        cleaned = notebook.clean(current, _stamp(paper, record))
         notebook.write(cleaned, ROOT / paper.notebook)
         print(f"{paper.id}: {record.verdict['verdict']}, {record.cpu_seconds} CPU s")
         for problem in lint.study(paper):
