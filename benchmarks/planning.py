@@ -34,7 +34,7 @@ def main() -> None:
     print(f"\nmake reproduce with nothing changed: {sorted(times)[1]:.2f} s (median of 3)")
     print("An edit of this module runs these studies again:")
     for module, papers in dependants().items():
-        print(f"  {module:<32}{', '.join(papers)}")
+        print(f"  {module:<34}{', '.join(papers)}")
 
 
 if __name__ == "__main__":
