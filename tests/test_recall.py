@@ -87,7 +87,9 @@ def test_stories_are_answered_by_playing_them(facts):
         assert found.answers[k].item() == room - recall._ROOM
         first, second = found.facts[k].tolist()
         assert story[second][1] == 1 and story[second][2] == room
-        assert (first == second) if facts == 1 else (story[first][1:] == [2, asked])
+        assert (
+            (first == second) if facts == 1 else (story[first][1] > 1 and story[first][2] == asked)
+        )
     share = found.answers.bincount(minlength=recall.ROOMS).max() / 300
     assert share < 1.6 / recall.ROOMS
     assert found.sentences.max() < recall.WORDS

@@ -140,8 +140,9 @@ def stories(
     """Persons move between rooms, take objects and drop them.
 
     facts=1: "where is <person>?", answered by the person's last move. facts=2: "where is
-    <object>?" for an object somebody has taken and still holds, or has dropped: look up who took
-    it last, then where that person went last before the drop or the end. Chance: about 1 / ROOMS.
+    <object>?" for an object somebody holds or has dropped: look up the last sentence that names
+    it, then where that sentence's person went last, before the drop or at all. Chance: about
+    1 / ROOMS.
     The names, that is which id is which, are the caller's to shuffle. Raises ValueError for
     another number of facts.
     """
@@ -193,13 +194,12 @@ def _ask(rng: np.random.Generator, story: list, facts: int):
         moves = {s[0]: t for t, s in enumerate(story) if s[1] == 1}
         person = int(rng.choice(list(moves)))
         return (4, person), story[moves[person]][2] - _ROOM, (moves[person],) * 2
-    taken = {s[2]: t for t, s in enumerate(story) if s[1] == 2}
-    if not taken:
+    named = {s[2]: t for t, s in enumerate(story) if s[1] != 1}  # object -> its last sentence
+    if not named:
         return None
-    thing = int(rng.choice(list(taken)))
-    take = taken[thing]
-    person = story[take][0]
-    drops = [t for t in range(take, len(story)) if story[t] == (person, 3, thing)]
-    end = drops[0] if drops else len(story)
+    thing = int(rng.choice(list(named)))
+    last = named[thing]
+    person, verb, _ = story[last]
+    end = last if verb == 3 else len(story)  # what was dropped stays where it is
     move = max(t for t in range(end) if story[t][:2] == (person, 1))
-    return (4, thing), story[move][2] - _ROOM, (take, move)
+    return (4, thing), story[move][2] - _ROOM, (last, move)
