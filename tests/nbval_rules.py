@@ -18,13 +18,14 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from shared.study import MIME
 
 RTOL, ATOL = 1e-3, 1e-4
-_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|\d+")
+_NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|\d+(?: ?%)?")
 
 
 def same_text(left: str, right: str) -> bool:
     """Equal but for numbers, which may differ by RTOL, ATOL or one unit of their last decimal.
 
-    Whole numbers are counts and must be equal; a change of width (alignment) does not count.
+    Whole numbers are counts and must be equal, whole percentages are rounded measures and may differ
+    by one; a change of width (alignment) does not count.
     """
     if [_squeeze(t) for t in _NUMBER.split(left)] != [_squeeze(t) for t in _NUMBER.split(right)]:
         return False
@@ -39,8 +40,9 @@ def _squeeze(text: str) -> str:
 def _same_number(left: str, right: str) -> bool:
     if left == right:
         return True
-    if left.lstrip("+-").isdigit() and right.lstrip("+-").isdigit():
+    if left.isdigit() and right.isdigit():
         return False
+    left, right = left.rstrip(" %"), right.rstrip(" %")
     mantissa, _, exponent = left.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     unit = 10.0 ** (int(exponent or 0) - decimals)
