@@ -24,8 +24,8 @@ _NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|\d+(?
 def same_text(left: str, right: str) -> bool:
     """Equal but for numbers, which may differ by RTOL, ATOL or one unit of their last decimal.
 
-    Whole numbers are counts and must be equal, whole percentages are rounded measures and may differ
-    by one; a change of width (alignment) does not count.
+    Whole numbers are counts and must be equal; whole percentages are rounded and may differ by one.
+    A change of width (alignment) does not count.
     """
     if [_squeeze(t) for t in _NUMBER.split(left)] != [_squeeze(t) for t in _NUMBER.split(right)]:
         return False
