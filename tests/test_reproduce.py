@@ -20,9 +20,17 @@ def _fresh():
     digest._module.cache_clear()
 
 
+def plan_of(project, out, given=None):
+    study = results.committed(project.paper, project.root)
+    return reproduce.plan([study], given or {}, out, project.root)
+
+
 def test_only_what_changed_is_planned(project, tmp_path):
     project.write("if False:\n    from shared import used", VERDICT)
-    plan = lambda: reproduce.plan([project.paper], {}, tmp_path, project.root)  # noqa: E731
+
+    def plan():
+        return plan_of(project, tmp_path)
+
     (job,) = plan()
     reproduce.run([job], {}, tmp_path, workers=1, root=project.root)
     assert results.record(project.paper, tmp_path).status == "ok"
@@ -38,13 +46,13 @@ def test_only_what_changed_is_planned(project, tmp_path):
 
 def test_a_failed_study_is_run_again_and_does_not_stop_the_others(project, tmp_path, capsys):
     project.write("raise ValueError('broken')", VERDICT)
-    jobs = reproduce.plan([project.paper], {}, tmp_path, project.root)
+    jobs = plan_of(project, tmp_path)
     reproduce.run(jobs, {}, tmp_path, workers=2, root=project.root)
     record = results.record(project.paper, tmp_path)
     assert record.status == "error" and "broken" in record.message
     assert "[1/1] a-paper: error" in capsys.readouterr().out
     project.write(VERDICT)
-    jobs = reproduce.plan([project.paper], {}, tmp_path, project.root)
+    jobs = plan_of(project, tmp_path)
     reproduce.run(jobs, {}, tmp_path, workers=2, root=project.root)
     assert results.record(project.paper, tmp_path).status == "ok"
 
@@ -56,11 +64,11 @@ def test_a_run_killed_half_way_leaves_no_kernel_and_is_taken_up_again(project, t
     )
     code = (
         "import sys; from pathlib import Path; from shared import registry\n"
-        "from workflow import reproduce\n"
+        "from workflow import reproduce, results\n"
         f"root, out = Path({str(project.root)!r}), Path({str(tmp_path)!r})\n"
         "paper = registry.find('a-paper', root)\n"
         "with reproduce.lock(out):\n"
-        "    jobs = reproduce.plan([paper], {}, out, root)\n"
+        "    jobs = reproduce.plan([results.committed(paper, root)], {}, out, root)\n"
         "    reproduce.run(jobs, {}, out, workers=1, root=root)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=reproduce.ROOT)
@@ -80,7 +88,7 @@ def test_a_run_killed_half_way_leaves_no_kernel_and_is_taken_up_again(project, t
     assert not _alive(kernel)
     project.write(VERDICT)
     with reproduce.lock(tmp_path):
-        jobs = reproduce.plan([project.paper], {}, tmp_path, project.root)
+        jobs = plan_of(project, tmp_path)
         reproduce.run(jobs, {}, tmp_path, workers=1, root=project.root)
     assert results.record(project.paper, tmp_path).status == "ok"
 
@@ -95,7 +103,7 @@ def _alive(pid):
 
 
 def test_unknown_profile(project, tmp_path):
-    jobs = reproduce.plan([project.paper], {}, tmp_path, project.root)
+    jobs = plan_of(project, tmp_path)
     with pytest.raises(ParameterError, match="no such PROFILE: 'lsf'; known: default"):
         reproduce.run(jobs, {}, tmp_path, workers=1, profile="lsf", root=project.root)
     if not find_spec("snakemake_executor_plugin_slurm"):
@@ -105,7 +113,7 @@ def test_unknown_profile(project, tmp_path):
 
 def test_bad_parameters_stop_before_anything_runs(project, tmp_path):
     with pytest.raises(ParameterError, match="no parameter 'sead'"):
-        reproduce.plan([project.paper], {"sead": 1}, tmp_path, project.root)
+        plan_of(project, tmp_path, {"sead": 1})
 
 
 def verdict(estimate, low, high, verdict="reproduced", **extra):

@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -35,25 +36,30 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def normalise(source: str) -> str:
+def normalise(tree: ast.Module) -> str:
     """Source without comments, blank lines, formatting and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list) or not isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ):
+    for node in _statements(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        first = body[0] if body else None
+        first = node.body[0] if node.body else None
         if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
-            node.body = body[1:] or [ast.Pass()]
+            node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """A tree's statements, at any depth; walking the expressions too takes ten times longer."""
+    yield node
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        children = getattr(node, part, None)
+        for child in children if isinstance(children, list) else ():
+            yield from _statements(child)
 
 
 def _imports(tree: ast.AST, module: str = "") -> set[str]:
     """The dotted names that a tree imports; `from a import b` gives both a and a.b."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -72,9 +78,9 @@ def _module(name: str, root: Path) -> tuple[Path, str, frozenset[str]] | None:
     stem = root.joinpath(*name.split("."))
     for path in (stem.with_suffix(".py"), stem / "__init__.py"):
         if path.is_file():
-            source = path.read_text(encoding="utf8")
+            tree = ast.parse(path.read_text(encoding="utf8"))
             package = name + ".__init__" if path.name == "__init__.py" else name
-            return path, _hash(normalise(source)), frozenset(_imports(ast.parse(source), package))
+            return path, _hash(normalise(tree)), frozenset(_imports(tree, package))
     return None
 
 
@@ -114,14 +120,14 @@ def parts(paper: Paper, nb: NotebookNode | None = None, root: Path = ROOT) -> di
     NotebookError if the notebook does not exist or a code cell is not Python.
     """
     nb = nb or notebook.read(root / paper.notebook)
-    cells = notebook.code_cells(nb)
     try:
-        source = "\n".join(normalise(cell.source) for cell in cells)
+        cells = [ast.parse(cell.source) for cell in notebook.code_cells(nb)]
     except SyntaxError as error:
         raise notebook.NotebookError(
             f"{paper.notebook}: a code cell is no Python: {error}"
         ) from None
-    modules, packages = closure(_imports(ast.parse(source)), root)
+    source = "\n".join(map(normalise, cells))
+    modules, packages = closure(set().union(*map(_imports, cells)), root)
     claims = {k: v for k, v in asdict(paper).items() if k not in _NOT_MADE_FROM}
     result = {"notebook": _hash(source), "papers.yaml": _hash(json.dumps(claims, sort_keys=True))}
     result |= modules

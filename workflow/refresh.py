@@ -34,17 +34,18 @@ def main(argv: list[str] | None = None) -> int:
     out = notebook.build_dir() / "runs" / "default"
     try:
         papers = choose(args.id, args.topic)
+        studies = [results.committed(paper) for paper in papers]
         if not args.id:
-            papers = [p for p in papers if results.committed(p).stale]
+            studies = [study for study in studies if study.stale]
         with reproduce.lock(notebook.build_dir()):
-            jobs = reproduce.plan(papers, {}, out)
+            jobs = reproduce.plan(studies, {}, out)
             if jobs:
                 reproduce.run(jobs, {}, out, workers=args.workers)
     except (RegistryError, NotebookError, ParameterError, reproduce.BusyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     failed = 0
-    for paper in papers:
+    for paper in (study.paper for study in studies):
         record = results.record(paper, out)
         if record is None or record.status != OK:
             failed += 1

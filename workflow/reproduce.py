@@ -19,7 +19,7 @@ from pathlib import Path
 
 from shared.evidence import REPRODUCED
 from shared.registry import Paper, RegistryError
-from workflow import digest, notebook, results
+from workflow import notebook, results
 from workflow.execute import OK, ParameterError, Record, check_parameters, parse_settings
 from workflow.notebook import ROOT, NotebookError
 from workflow.results import Result
@@ -66,21 +66,24 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def plan(papers: list[Paper], given: dict[str, object], out: Path, root: Path = ROOT) -> list[Job]:
+def plan(
+    studies: list[Result], given: dict[str, object], out: Path, root: Path = ROOT
+) -> list[Job]:
     """The studies whose result in `out` is missing, failed or made from something else.
 
     Raises NotebookError and ParameterError before anything runs.
     """
     jobs = []
-    for paper in papers:
-        nb = notebook.read(root / paper.notebook)
-        check_parameters(given, notebook.parameters(nb, str(paper.notebook)), paper.id)
-        current = digest.digest(digest.parts(paper, nb, root))
+    for study in studies:
+        paper = study.paper
+        if given:
+            nb = notebook.read(root / paper.notebook)
+            check_parameters(given, notebook.parameters(nb, str(paper.notebook)), paper.id)
         old = results.record(paper, out)
         done = (out / paper.topic / f"{paper.id}.ipynb").exists()
-        if old and old.status == OK and old.digest == current and done:
+        if old and old.status == OK and old.digest == study.digest and done:
             continue
-        jobs.append(Job(paper, current, nb.metadata.get("study", {}).get("cpu_seconds", 30.0)))
+        jobs.append(Job(paper, study.digest, study.cpu_seconds or 30.0))
     return jobs
 
 
@@ -175,7 +178,7 @@ def _follow(process: subprocess.Popen, jobs: list[Job], out: Path, workers: int)
                 flush=True,
             )
         if running and left:
-            time.sleep(0.2)
+            time.sleep(0.2 + len(left) / 1000)  # looking for thousands of records takes a while
     process.wait()
 
 
@@ -185,6 +188,7 @@ def judge_run(result: Result, record: Record | None, given: dict[str, object]) -
         message = "it left no record: see snakemake.log in the folder of the run"
         nothing = {"verdict": None, "cpu_seconds": None, "peak_mb": None}
         return replace(result, status=NOT_RUN, message=message, **nothing)
+    old = result.verdict
     result = replace(
         result,
         verdict=record.verdict,
@@ -200,7 +204,6 @@ def judge_run(result: Result, record: Record | None, given: dict[str, object]) -
             message = "the headline holds even with the mechanism switched off"
             return replace(result, status=CHANGED, message=message)
         return result
-    old = notebook.verdict(notebook.read(ROOT / result.path))
     same = old and all(old[key] == record.verdict[key] for key in ("scale", "seeds", "control"))
     if not same and not given:
         message = "its committed outputs are of other parameters"
@@ -246,12 +249,13 @@ def main(argv: list[str] | None = None) -> int:
     build = notebook.build_dir()
     try:
         papers = choose(args.id, args.topic)
+        studies = [results.committed(paper) for paper in papers]
         if args.report_only:
-            return _report([results.committed(p) for p in papers], build / "report.html")
+            return _report(studies, build / "report.html")
         given = parse_settings(args.set)
         out = build / "runs" / variant(given)
         with lock(build):
-            jobs = plan(papers, given, out)
+            jobs = plan(studies, given, out)
             if jobs:
                 run(jobs, given, out, workers=args.workers, profile=args.profile)
     except (RegistryError, NotebookError, ParameterError, BusyError) as error:
@@ -263,7 +267,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted: what has ended is kept; run the same command again to go on")
         return 130
-    rows = [judge_run(results.committed(p), results.record(p, out), given) for p in papers]
+    rows = [judge_run(s, results.record(s.paper, out), given) for s in studies]
     print(table(rows))
     name = "report.html" if not given else f"report-{variant(given)}.html"
     _report(rows, build / name)

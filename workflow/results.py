@@ -14,7 +14,7 @@ from workflow.notebook import ROOT
 
 @dataclass(frozen=True)
 class Result:
-    """One study as the gallery and the report show it."""
+    """One study as the gallery and the report show it; `digest` is what a run now would get."""
 
     topic: str
     paper: Paper
@@ -27,6 +27,7 @@ class Result:
     status: str = "ok"
     message: str = ""
     committed_verdict: str | None = None
+    digest: str = ""
 
 
 def committed(paper: Paper, root: Path = ROOT) -> Result:
@@ -45,6 +46,7 @@ def committed(paper: Paper, root: Path = ROOT) -> Result:
         thumbnail=notebook.figure(nb),
         path=paper.notebook.as_posix(),
         committed_verdict=verdict["verdict"] if verdict else None,
+        digest=current,
     )
 
 
