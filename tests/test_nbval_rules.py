@@ -36,8 +36,8 @@ def test_same_text(left, right, same):
 
 
 def verdict(**change):
-    claim = {"id": "c", "estimate": 1.0, "low": 0.9, "high": 1.1, "verdict": "reproduced"}
-    return {"paper": "p", "verdict": "reproduced", "claims": [claim | change]}
+    claim = {"id": "c", "estimate": 1.0, "low": 0.9, "high": 1.1, "holds_if": ">= 0.5", "n": 3}
+    return {"paper": "p", "claims": [claim | {"verdict": "reproduced"} | change]}
 
 
 def test_same_verdict():
@@ -45,6 +45,15 @@ def test_same_verdict():
     assert not same_verdict(verdict(), verdict(estimate=1.2))
     assert not same_verdict(verdict(), verdict(verdict="inconclusive"))
     assert same_verdict(verdict(timing=True), verdict(timing=True, estimate=3.0, high=4.0))
+    assert same_verdict(verdict(), verdict(low=0.82))
+    assert not same_verdict(verdict(), verdict(low=0.78))
+
+
+def test_a_verdict_may_turn_only_where_the_interval_ends_near_the_bound():
+    near = verdict(holds_if=">= 0.88")
+    assert same_verdict(near, verdict(holds_if=">= 0.88", low=0.87, verdict="inconclusive"))
+    assert not same_verdict(near, verdict(holds_if=">= 0.88", verdict="not reproduced"))
+    assert not same_verdict(verdict(), verdict(low=0.87, verdict="inconclusive"))
 
 
 def cell(source, text=None, count=1):

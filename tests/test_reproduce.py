@@ -118,6 +118,7 @@ def test_bad_parameters_stop_before_anything_runs(project, tmp_path):
 
 def verdict(estimate, low, high, verdict="reproduced", **extra):
     claim = {"id": "c", "estimate": estimate, "low": low, "high": high, "verdict": verdict}
+    claim |= {"holds_if": ">= -0.1", "n": 3}
     return {"verdict": verdict, "claims": [claim | extra]}
 
 
@@ -126,7 +127,9 @@ def verdict(estimate, low, high, verdict="reproduced", **extra):
     [
         (verdict(0.0, -1, 1), verdict(0.5, -0.1, 1.1), 0),
         (verdict(2.0, 1, 3), verdict(0.5, -0.1, 1.1), 1),
-        (verdict(0.5, 0, 1, "inconclusive"), verdict(0.5, -0.1, 1.1), 2),
+        (verdict(0.5, 0, 1, "inconclusive"), verdict(0.5, -0.1, 1.1), 0),  # -0.1 is the bound
+        (verdict(0.5, 0, 1, "not reproduced"), verdict(0.5, -0.1, 1.1), 1),
+        (verdict(0.9, 0.5, 1.3, "inconclusive"), verdict(0.8, 0.3, 1.3), 1),
         (verdict(9.0, 8, 9, timing=True), verdict(4.0, 3, 5, timing=True), 0),
         (verdict(1.0000001, 1, 1), verdict(1.0, 1, 1), 0),
         (verdict(1.0, 1, 1), None, 0),
