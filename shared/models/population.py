@@ -61,7 +61,7 @@ def tau_leap(
     if start < 0:
         raise ValueError(f"tau_leap: start {start} is below zero")
     n = np.full(paths, float(start))
-    out = np.empty((paths, samples + 1), dtype=np.float32)
+    out = np.empty((samples + 1, paths), dtype=np.float32).T  # a sample is written in one go
     out[:, 0], t = n, 0.0
     for sample in range(1, samples + 1):
         for _ in range(per_sample):
