@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tests.test_report import NASTY, many, result
+from tests.test_report import NASTY, judged, many, result
 from workflow import gallery
 
 
@@ -168,3 +168,13 @@ def test_the_command_says_what_is_out_of_date(root, results, monkeypatch, capsys
     assert gallery.main(["--check"]) == 0
     (root / "README.md").write_text("gone")
     assert gallery.main(["--check"]) == 2
+
+
+def test_the_front_page_lists_refuted_headlines_and_points_to_the_rest(root, results):
+    failed = [judged("> 0", -1, -2, -0.5), judged("> 0", 0.1, -1, 1)]
+    gallery.write(root, [*results, result("four", "theory", claims=failed)])
+    front = (root / "README.md").read_text("utf8")
+    assert "[four](notebooks/theory/four.ipynb), not reproduced" in front
+    assert "All 2 claims" in front and "inconclusive: *" not in front
+    page = (root / "notebooks/not-reproduced.md").read_text("utf8")
+    assert "## theory" in page and page.count("[four](theory/four.ipynb)") == 2

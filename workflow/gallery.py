@@ -8,12 +8,13 @@ import io
 import re
 import sys
 from collections import Counter
+from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from shared.evidence import REPRODUCED
+from shared.evidence import NOT_REPRODUCED, REPRODUCED
 from workflow.notebook import ROOT, write_bytes
 from workflow.report import SHAPES, STYLE, interval, measured, tallies, verdict_of
 from workflow.results import Result, committed
@@ -51,18 +52,45 @@ def scoreboard(results: list[Result]) -> str:
     )
 
 
-def not_reproduced(results: list[Result]) -> str:
-    """The block of the top README that lists the claims not reproduced, and the diagnoses."""
+def _failed(results: list[Result], folder: str) -> list[str]:
+    """A Markdown item for each claim that was not reproduced, with its diagnosis."""
     lines = []
     for r in results:
         for claim in r.verdict["claims"] if r.verdict else []:
             if claim["verdict"] != REPRODUCED:
                 says = text(r.paper.claim(claim["id"]).says)
                 why = text(r.paper.diagnosis.get(claim["id"], ""))
-                link = f"[{text(r.paper.id)}]({r.path})"
+                link = f"[{text(r.paper.id)}]({r.path.removeprefix(folder)})"
                 numbers = f"{measured(claim)}, holds if {claim['holds_if']}"
                 lines.append(f"- {link}, {claim['verdict']}: *{says}* ({text(numbers)}). {why}\n")
-    return "".join(lines) or "Every claim so far was reproduced.\n"
+    return lines
+
+
+def not_reproduced(results: list[Result]) -> str:
+    """The block of the top README: the headlines that were refuted, and where the rest stands."""
+    refuted = []
+    for r in results:
+        if r.verdict and r.verdict["claims"][0]["verdict"] == NOT_REPRODUCED:
+            headline = {**r.verdict, "claims": r.verdict["claims"][:1]}
+            refuted += _failed([replace(r, verdict=headline)], "")
+    count = len(_failed(results, ""))
+    if not count:
+        return "Every claim so far was reproduced.\n"
+    rest = f"All {count} claims that were not reproduced or are inconclusive, with the diagnosis of"
+    return (
+        "Headlines that were not reproduced:\n\n" * bool(refuted)
+        + "".join(refuted)
+        + "\n" * bool(refuted)
+        + f"{rest}\neach: [notebooks/not-reproduced.md](notebooks/not-reproduced.md).\n"
+    )
+
+
+def _all_failed(topics: dict[str, list[Result]]) -> str:
+    parts = [f"# What was not reproduced, and why\n\n{NOTE}\n\n[All topics](README.md)\n"]
+    for topic, results in topics.items():
+        if lines := _failed(results, "notebooks/"):
+            parts.append(f"## {text(topic)}\n\n{''.join(lines)}")
+    return "\n".join(parts)
 
 
 def forest(results: list[Result]) -> str:
@@ -166,6 +194,7 @@ def pages(results: list[Result]) -> dict[str, bytes]:
     results = sorted(results, key=lambda r: (r.topic, r.paper.id))
     topics = {topic: list(group) for topic, group in groupby(results, key=lambda r: r.topic)}
     made = {"notebooks/README.md": _index(topics), "notebooks/forest.svg": forest(results)}
+    made["notebooks/not-reproduced.md"] = _all_failed(topics)
     made |= {f"notebooks/{topic}/README.md": _topic(topic, rs) for topic, rs in topics.items()}
     return {path: page.encode() for path, page in made.items()}
 
@@ -194,6 +223,7 @@ def _made_from(path: Path) -> str | None:
 
 def _differences(root: Path, results: list[Result]) -> dict[str, bytes | None]:
     """What to write, by path; None marks a generated file that nothing belongs to any more."""
+    results = sorted(results, key=lambda r: (r.topic, r.paper.id))
     made = pages(results) | _thumbnails(root, results)
     readme = (root / "README.md").read_text("utf8") if (root / "README.md").is_file() else ""
     blocks = {"scoreboard": scoreboard(results), "not-reproduced": not_reproduced(results)}
