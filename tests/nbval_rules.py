@@ -16,7 +16,7 @@ from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from shared.study import MIME
-from workflow.results import within_rounding
+from workflow.results import SLACK, within_rounding
 
 RTOL, ATOL = 1e-3, 1e-4
 _NUMBER = re.compile(r"[-+]?\d*\.\d+(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|\d+(?: ?%)?")
@@ -54,9 +54,9 @@ def _same_number(left: str, right: str) -> bool:
 def same_verdict(left: dict, right: dict) -> bool:
     """The same claims with the same verdicts, and numbers that rounding may explain.
 
-    Estimates: within RTOL, ATOL and a tenth of the interval; its ends, which hang on the spread of
-    a few repetitions, within half of it; a verdict may differ where the interval ends so near the
-    bound that rounding decides. Timings: verdict only.
+    Estimates: within RTOL, ATOL and a quarter of the interval, as training amplifies rounding; its
+    ends, which hang on the spread of a few repetitions, within half of it; a verdict may differ
+    where the interval ends so near the bound that rounding decides. Timings: verdict only.
     """
 
     def rest(verdict: dict) -> dict:
@@ -76,7 +76,7 @@ def _same_claim(left: dict, right: dict) -> bool:
     if left["verdict"] != right["verdict"] and right["verdict"] not in within_rounding(left):
         return False
     width = left["high"] - left["low"]
-    slack = {"estimate": 0.1 * width, "low": 0.5 * width, "high": 0.5 * width}
+    slack = {"estimate": SLACK * width, "low": 0.5 * width, "high": 0.5 * width}
     return left.get("timing", False) or all(
         math.isclose(left[k], right[k], rel_tol=RTOL, abs_tol=ATOL + slack[k]) for k in slack
     )
