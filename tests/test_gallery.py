@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -170,11 +171,16 @@ def test_the_command_says_what_is_out_of_date(root, results, monkeypatch, capsys
     assert gallery.main(["--check"]) == 2
 
 
-def test_the_front_page_lists_refuted_headlines_and_points_to_the_rest(root, results):
+def test_the_front_page_lists_refuted_headlines_and_counts_the_rest(root, results):
     failed = [judged("> 0", -1, -2, -0.5), judged("> 0", 0.1, -1, 1)]
     gallery.write(root, [*results, result("four", "theory", claims=failed)])
     front = (root / "README.md").read_text("utf8")
-    assert "[four](notebooks/theory/four.ipynb), not reproduced" in front
-    assert "All 2 claims" in front and "inconclusive: *" not in front
-    page = (root / "notebooks/not-reproduced.md").read_text("utf8")
-    assert "## theory" in page and page.count("[four](theory/four.ipynb)") == 2
+    assert front.count("[four](notebooks/theory/four.ipynb)") == 1 and "All 2 claims" in front
+
+
+def test_a_gallery_gives_the_diagnosis_of_a_claim(root):
+    failed = result("four", "theory", claims=[judged("> 0", -1, -2, -0.5)])
+    paper = replace(failed.paper, diagnosis={"first": "The text was too short."})
+    gallery.write(root, [replace(failed, paper=paper)])
+    for page in ("README.md", "notebooks/theory/README.md"):
+        assert "The text was too short." in (root / page).read_text("utf8")

@@ -8,7 +8,6 @@ import io
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 
@@ -52,45 +51,25 @@ def scoreboard(results: list[Result]) -> str:
     )
 
 
-def _failed(results: list[Result], folder: str) -> list[str]:
-    """A Markdown item for each claim that was not reproduced, with its diagnosis."""
-    lines = []
-    for r in results:
-        for claim in r.verdict["claims"] if r.verdict else []:
-            if claim["verdict"] != REPRODUCED:
-                says = text(r.paper.claim(claim["id"]).says)
-                why = text(r.paper.diagnosis.get(claim["id"], ""))
-                link = f"[{text(r.paper.id)}]({r.path.removeprefix(folder)})"
-                numbers = f"{measured(claim)}, holds if {claim['holds_if']}"
-                lines.append(f"- {link}, {claim['verdict']}: *{says}* ({text(numbers)}). {why}\n")
-    return lines
-
-
 def not_reproduced(results: list[Result]) -> str:
     """The block of the top README: the headlines that were refuted, and where the rest stands."""
-    refuted = []
+    lines, count = [], 0
     for r in results:
-        if r.verdict and r.verdict["claims"][0]["verdict"] == NOT_REPRODUCED:
-            headline = {**r.verdict, "claims": r.verdict["claims"][:1]}
-            refuted += _failed([replace(r, verdict=headline)], "")
-    count = len(_failed(results, ""))
+        claims = r.verdict["claims"] if r.verdict else []
+        count += sum(claim["verdict"] != REPRODUCED for claim in claims)
+        if claims and claims[0]["verdict"] == NOT_REPRODUCED:
+            says = text(r.paper.claim(claims[0]["id"]).says)
+            why = text(r.paper.diagnosis.get(claims[0]["id"], ""))
+            numbers = text(f"{measured(claims[0])}, holds if {claims[0]['holds_if']}")
+            lines.append(f"- [{text(r.paper.id)}]({r.path}): *{says}* ({numbers}). {why}\n")
     if not count:
         return "Every claim so far was reproduced.\n"
-    rest = f"All {count} claims that were not reproduced or are inconclusive, with the diagnosis of"
-    return (
-        "Headlines that were not reproduced:\n\n" * bool(refuted)
-        + "".join(refuted)
-        + "\n" * bool(refuted)
-        + f"{rest}\neach: [notebooks/not-reproduced.md](notebooks/not-reproduced.md).\n"
+    if lines:
+        lines = ["Headlines that were not reproduced:\n\n", *lines, "\n"]
+    return "".join(lines) + (
+        f"All {count} claims that were not reproduced or are inconclusive stand in the galleries\n"
+        "of their [topics](notebooks/README.md), each with its diagnosis.\n"
     )
-
-
-def _all_failed(topics: dict[str, list[Result]]) -> str:
-    parts = [f"# What was not reproduced, and why\n\n{NOTE}\n\n[All topics](README.md)\n"]
-    for topic, results in topics.items():
-        if lines := _failed(results, "notebooks/"):
-            parts.append(f"## {text(topic)}\n\n{''.join(lines)}")
-    return "\n".join(parts)
 
 
 def forest(results: list[Result]) -> str:
@@ -168,6 +147,8 @@ def _entry(r: Result) -> str:
         if result := found.get(claim.id):
             verdict, words = result["verdict"], f"{measured(result)}, holds if {result['holds_if']}"
             lines[-1] = f"{MARKS[verdict]} {lines[-1]} <i>{verdict}: {text(words)}</i>"
+            if why := r.paper.diagnosis.get(claim.id):
+                lines[-1] += f" {text(why)}"
     words = "<br>\n".join(lines)
     return f'<tr><td width="290">{picture}</td>\n<td>{words}</td></tr>'
 
@@ -194,7 +175,6 @@ def pages(results: list[Result]) -> dict[str, bytes]:
     results = sorted(results, key=lambda r: (r.topic, r.paper.id))
     topics = {topic: list(group) for topic, group in groupby(results, key=lambda r: r.topic)}
     made = {"notebooks/README.md": _index(topics), "notebooks/forest.svg": forest(results)}
-    made["notebooks/not-reproduced.md"] = _all_failed(topics)
     made |= {f"notebooks/{topic}/README.md": _topic(topic, rs) for topic, rs in topics.items()}
     return {path: page.encode() for path, page in made.items()}
 
