@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from shared import registry
-from workflow import digest, gallery, reproduce, results
+from workflow import gallery, reproduce, results
 from workflow.execute import Record
 from workflow.notebook import ROOT
 from workflow.report import render
@@ -33,7 +32,6 @@ PER_TOPIC = 20
 
 def collection(root: Path, size: int) -> Path:
     """A collection of `size` studies in `root`, each a link to a committed one; its run folder."""
-    shutil.rmtree(root, ignore_errors=True)
     (root / "notebooks").mkdir(parents=True)
     for name in ("shared", "environment.yml", "README.md"):
         (root / name).symlink_to(ROOT / name)
@@ -85,7 +83,6 @@ def main(sizes: tuple[int, ...] = SIZES) -> None:
     with tempfile.TemporaryDirectory() as folder:
         columns = []
         for size in sizes:
-            digest._module.cache_clear()
             root = Path(folder) / str(size)
             columns.append(steps(root, collection(root, size)))
     print(f"\n{'studies':<36}" + "".join(f"{size:>9,}" for size in sizes) + f"{'exponent':>10}")

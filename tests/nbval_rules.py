@@ -64,6 +64,11 @@ def same_verdict(left: dict, right: dict) -> bool:
 
     if rest(left) != rest(right) or len(left["claims"]) != len(right["claims"]):
         return False
+    turned = any(
+        a["verdict"] != b["verdict"] for a, b in zip(left["claims"], right["claims"], strict=True)
+    )
+    if not turned and left.get("verdict") != right.get("verdict"):
+        return False  # a paper's verdict follows from those of its claims
     return all(map(_same_claim, left["claims"], right["claims"]))
 
 

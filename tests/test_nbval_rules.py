@@ -47,6 +47,7 @@ def test_same_verdict():
     assert same_verdict(verdict(timing=True), verdict(timing=True, estimate=3.0, high=4.0))
     assert same_verdict(verdict(), verdict(low=0.82))
     assert not same_verdict(verdict(), verdict(low=0.78))
+    assert not same_verdict(verdict(), verdict() | {"verdict": "inconclusive"})
 
 
 def test_a_verdict_may_turn_only_where_the_interval_ends_near_the_bound():

@@ -48,7 +48,7 @@ def normalise(tree: ast.Module) -> str:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """A tree's statements, at any depth; walking the expressions too takes ten times longer."""
+    """A tree's statements, at any depth, without a walk through their expressions."""
     yield node
     for part in ("body", "orelse", "finalbody", "handlers", "cases"):
         children = getattr(node, part, None)

@@ -76,13 +76,12 @@ def plan(
     jobs = []
     for study in studies:
         paper = study.paper
-        if given:
-            nb = notebook.read(root / paper.notebook)
-            check_parameters(given, notebook.parameters(nb, str(paper.notebook)), paper.id)
         old = results.record(paper, out)
         done = (out / paper.topic / f"{paper.id}.ipynb").exists()
         if old and old.status == OK and old.digest == study.digest and done:
             continue
+        nb = notebook.read(root / paper.notebook)
+        check_parameters(given, notebook.parameters(nb, str(paper.notebook)), paper.id)
         jobs.append(Job(paper, study.digest, study.cpu_seconds or 30.0))
     return jobs
 
